@@ -1,5 +1,7 @@
 """The lectures' code for the tests: the code cells of the notebooks that the site offers."""
 
+import os
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import nbformat
@@ -14,9 +16,10 @@ def run_code_cells(lecture):
     names = {"__name__": "__main__"}
     renderer, pio.renderers.default = pio.renderers.default, "json"
     try:
-        for number, cell in enumerate(notebook.cells):
-            if cell.cell_type == "code":
-                exec(compile(cell.source, f"{lecture}, cell {number}", "exec"), names)
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+            for number, cell in enumerate(notebook.cells):
+                if cell.cell_type == "code":
+                    exec(compile(cell.source, f"{lecture}, cell {number}", "exec"), names)
     finally:
         pio.renderers.default = renderer
     return names
