@@ -12,6 +12,7 @@ import json
 import subprocess
 from pathlib import Path
 
+from docutils.nodes import SkipNode
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
@@ -52,7 +53,9 @@ def visit_math(translator, node):
 
 def visit_math_block(translator, node):
     """A displayed equation, with its number to the right; wide ones scroll in their own box."""
-    translator.body.append(translator.starttag(node, "div", CLASS="math"))
+    # The theme wraps an equation in a box that takes its anchors: they stay unique.
+    anchors = [anchor for anchor in node["ids"] if anchor not in node.parent["ids"]]
+    translator.body.append(translator.starttag({"ids": anchors, "classes": []}, "div", CLASS="math"))
     translator.body.append(f'<div class="equation">{render(translator.builder.app, node, True)}</div>')
     if node["number"]:
         translator.body.append(f'<span class="eqno">({get_node_equation_number(translator, node)})')
@@ -63,7 +66,6 @@ def visit_math_block(translator, node):
 
 def skip_children(visit):
     """A visitor that leaves the node's text, which is TeX, out of the page."""
-    from docutils.nodes import SkipNode
 
     def visit_and_skip(translator, node):
         visit(translator, node)
