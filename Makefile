@@ -9,15 +9,21 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(supported)' 2>/dev/null && echo $$python && break; done)
 
 python := .venv/bin/python
+uv := .uv/bin/uv
+katex := _sphinx/node_modules/.package-lock.json
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
+# An environment whose Python was replaced or removed since can't start: it is made anew.
+$(shell test ! -e .venv/site || $(python) -c '' 2>/dev/null || rm -f .venv/site)
+
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1@/p' $(firstword $(MAKEFILE_LIST)) | column -t -s@
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' \
+		$(firstword $(MAKEFILE_LIST))
 
 .PHONY: html
-html: .venv/site ## Execute the notebooks and write the site to _build/html
+html: .venv/site $(katex) ## Execute the notebooks and write the site to _build/html
 	@$(python) tools/build.py
 
 .PHONY: serve
@@ -28,22 +34,58 @@ serve: html ## Show the site on http://localhost:8000
 test: html .venv/tests ## Run all tests
 	@$(python) -m pytest
 
+.PHONY: lint
+lint: .venv/tests check-locks ## Check the code's style, the workflows and the locks
+	@$(python) -m ruff check
+	@$(python) -m ruff format --check
+	@$(python) -m pytest --quiet tests/test_workflows.py
+	@$(python) tools/audit.py
+
+.PHONY: linkcheck
+linkcheck: .venv/site $(katex) ## Follow the links to the pages of others
+	@$(python) tools/build.py linkcheck
+
 .PHONY: clean
 clean: ## Remove what was built, and leave the environment
 	rm -rf _build
 
-.PHONY: lock
-lock: .venv/tests ## Renew the locks from the requirements
-	$(python) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-annotate --custom-compile-command 'make lock' --upgrade \
-		--output-file requirements.lock requirements.txt
-	$(python) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-annotate --custom-compile-command 'make lock' --upgrade \
-		--constraints requirements.lock --output-file tests/requirements.lock tests/requirements.txt
+# $(call resolve,requirements,lock,options)
+resolve = $(uv) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --custom-compile-command 'make lock' $(3) --output-file $(2) $(1)
 
-# The files below are written last: an environment that was interrupted
-# has none, and is made anew from nothing.
-.venv/site: requirements.lock _sphinx/package-lock.json
+.PHONY: lock
+lock: $(uv) ## Renew the locks from the requirements
+	@$(call resolve,requirements.txt,requirements.lock,--upgrade)
+	@$(call resolve,tests/requirements.txt,tests/requirements.lock,--upgrade -c requirements.lock)
+
+.PHONY: check-locks
+check-locks: $(uv) ## Check that the locks are what the requirements ask for
+	@rm -rf _build/locks && mkdir -p _build/locks/tests
+	@cp requirements.lock _build/locks && cp tests/requirements.lock _build/locks/tests
+	@$(call resolve,requirements.txt,_build/locks/requirements.lock) && \
+	 $(call resolve,tests/requirements.txt,_build/locks/tests/requirements.lock,-c requirements.lock) \
+	 || { echo 'make: the locks were not checked: it takes the package index,' \
+		'and requirements that go together.' >&2; exit 1; }
+	@diff -q requirements.lock _build/locks/requirements.lock && \
+	 diff -q tests/requirements.lock _build/locks/tests/requirements.lock \
+	 || { echo 'make: the requirements have changed since the locks were made: make lock' >&2; exit 1; }
+
+.PHONY: newest
+newest: $(uv) ## Pin the newest release of everything, then run all tests
+	@$(PYTHON) tools/unpin.py requirements.txt tests/requirements.txt
+	@$(MAKE) lock
+	@$(MAKE) test
+
+.PHONY: gpu
+gpu: .venv/site ## Give .venv the JAX that computes on an NVIDIA GPU, which it must then see
+	@$(python) tools/gpu.py || { rm .venv/site; exit 1; }
+
+.PHONY: publish-notebooks
+publish-notebooks: ## Write the built notebooks to the branch that the Colab button opens
+	@$(PYTHON) tools/publish_notebooks.py "$$REPOSITORY"
+
+.venv/site: requirements.lock
+	@test -w . || { echo 'make: this folder cannot be written to: build in a copy of it.' >&2; exit 1; }
 	@$(or $(PYTHON),false) -c '$(supported)' || { echo \
 		'make: no Python 3.11, 3.12 or 3.13 found. Install one (https://www.python.org/downloads),' \
 		'or name one that is there: make PYTHON=/path/to/python3.13' >&2; exit 1; }
@@ -52,9 +94,19 @@ lock: .venv/tests ## Renew the locks from the requirements
 	@$(PYTHON) -m venv --clear .venv || { echo \
 		'make: this Python cannot make environments; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
 	@$(python) -m pip install --quiet --require-hashes --requirement requirements.lock
-	@npm ci --prefix _sphinx --silent --no-audit --no-fund
-	@touch $@
+	@touch $@ # last, so that an environment that was interrupted has none, and is made anew
 
 .venv/tests: .venv/site tests/requirements.lock
 	@$(python) -m pip install --quiet --require-hashes --requirement tests/requirements.lock
+	@touch $@
+
+# npm writes this file last.
+$(katex): .venv/site _sphinx/package-lock.json
+	@.venv/bin/npm ci --prefix _sphinx --silent --no-audit --no-fund
+	@touch $@
+
+# Apart from .venv, which cannot be made from a lock that is broken.
+$(uv): tests/requirements.txt
+	@$(PYTHON) -m venv --clear .uv
+	@.uv/bin/python -m pip install --quiet "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' tests/requirements.txt)"
 	@touch $@

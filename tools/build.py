@@ -1,29 +1,41 @@
 """Build the site beside the last good one, and put it in its place only when it is whole.
 
-Exit status: 0, the site is in _build/html; anything else, the last good site is untouched.
+Exit status: 0, the site is in _build/html; 130, interrupted; anything else, it could not be
+built. Unless it is 0, the last good site is untouched.
+
+Every build starts from nothing, so that the same sources give the same site; what takes long,
+executing the notebooks, has a cache that outlives builds.
 """
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
 import browser
+import psutil
+from jupyter_cache import get_cache
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
 SITE = BUILD / "html"
+LAST_SITE = BUILD / ".html.last"  # while the new one takes its place
 CACHE = BUILD / ".jupyter_cache"  # as _config.yml names it
+EXECUTIONS = CACHE / "executions"  # how long each cell took: see record_executions.py
 WORK = BUILD / ".work"
 STAGED = WORK / "_build" / "html"  # Jupyter Book adds the second _build
+IPYTHON = WORK / "ipython"
 
 ENVIRONMENT = {
     "PLOTLY_RENDERER": "plotly_mimetype",  # the site makes pictures of the figures itself
-    "IPYTHONDIR": str(WORK / "ipython"),  # nobody's own IPython start-up files
+    "IPYTHONDIR": str(IPYTHON),  # nobody's own IPython start-up files
+    "EXECUTIONS": str(EXECUTIONS),
     "PYTHONHASHSEED": "0",  # the same site from the same source
 }
 
@@ -33,7 +45,7 @@ class BuildFailed(Exception):
 
 
 def lock_folder():
-    """Hold the build folder for this process until it ends."""
+    """Hold the build folder for this process, and what it starts, until they end."""
     BUILD.mkdir(exist_ok=True)
     lock = open(BUILD / ".lock", "w")
     try:
@@ -43,53 +55,134 @@ def lock_folder():
     return lock
 
 
-def forget_results_of_another_environment():
-    """Empty the execution cache if a package changed; its own key is the code alone."""
+def clear_up():
+    """Undo what a build that was cut off has left."""
+    if LAST_SITE.exists() and not SITE.exists():
+        LAST_SITE.rename(SITE)
+    for leftover in (LAST_SITE, WORK):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+
+
+def cache_is_sound():
+    """Whether every result in the execution cache can be read."""
+    try:
+        cache = get_cache(CACHE)
+        for record in cache.list_cache_records():
+            cache.get_cache_bundle(record.pk)
+    except Exception:  # whatever a damaged file makes of it
+        return False
+    return True
+
+
+def forget_results():
+    """Empty the execution cache if it was damaged, or if a package changed: its key is code alone."""
     packages = sorted(f"{d.name}=={d.version}" for d in distributions())
     environment = hashlib.sha256("\n".join([sys.version, *packages]).encode()).hexdigest()
     record = CACHE / "environment"
-    if CACHE.exists() and (not record.exists() or record.read_text() != environment):
-        print("The packages have changed: the notebooks will be executed anew.")
-        shutil.rmtree(CACHE)
-    CACHE.mkdir(exist_ok=True)
+    if CACHE.exists():
+        if not record.exists() or record.read_text() != environment:
+            print("The packages have changed: the notebooks will be executed anew.")
+            shutil.rmtree(CACHE)
+        elif not cache_is_sound():
+            print("The execution cache is damaged: the notebooks will be executed anew.")
+            shutil.rmtree(CACHE)
+    EXECUTIONS.mkdir(parents=True, exist_ok=True)
     record.write_text(environment)
 
 
-def run_jupyter_book():
-    """Build into the work folder; warnings are errors."""
+def run(command, lock):
+    """Exit status of a command; if this process is told to end, all that it started is ended.
+
+    The command is in a session of its own, so that Ctrl-C reaches this process alone: what the
+    command started (kernels, browsers) could outlive it, were it to end first.
+    """
+    process = psutil.Popen(
+        command, env=os.environ | ENVIRONMENT, start_new_session=True, pass_fds=[lock.fileno()]
+    )
+    try:
+        return process.wait()
+    except BaseException:
+        family = [*process.children(recursive=True), process]
+        for member in family:
+            member.kill()
+        psutil.wait_procs(family)
+        raise
+
+
+def unfinished_cell():
+    """Where the cell is that was begun and did not end, if there is one."""
+    for path in EXECUTIONS.glob("*.json"):
+        source = json.loads(path.read_text())["cells"][-1]["source"]
+        if json.loads(path.read_text())["cells"][-1]["seconds"] is None:
+            path.unlink()
+            for lecture in ROOT.glob("lectures/*.md"):
+                before, found, _ = lecture.read_text(encoding="utf-8").partition(source)
+                if found:
+                    line = before.count("\n") + 1
+                    return f"\nThis cell did not end: {lecture.relative_to(ROOT)}:{line}\n{source}\n"
+    return ""
+
+
+def run_jupyter_book(builder, lock):
+    """Run one of Sphinx's builders in the work folder; warnings are errors."""
+    startup = IPYTHON / "profile_default" / "startup"
+    startup.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "_sphinx" / "record_executions.py", startup)
     jupyter_book = Path(sys.executable).with_name("jb")
-    command = [jupyter_book, "build", ROOT, "--path-output", WORK, "-n", "-W", "--keep-going"]
-    if subprocess.run(command, env=os.environ | ENVIRONMENT).returncode:
-        # Sphinx warns only of the pages that it reads: next time it shall read all.
-        shutil.rmtree(WORK)
-        raise BuildFailed("The lines above, from the first WARNING or ERROR on, say why.")
+    options = ["--path-output", WORK, "--builder", builder, "-n", "-W", "--keep-going"]
+    if run([jupyter_book, "build", ROOT, *options], lock):
+        cell = unfinished_cell()
+        raise BuildFailed(f"The lines above, from the first WARNING or ERROR on, say why.{cell}")
 
 
 def publish():
     """Put the staged site in the place of the last one."""
-    new, old = SITE.with_name(".html.new"), SITE.with_name(".html.old")
-    for leftover in (new, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    shutil.copytree(STAGED, new)
     if SITE.exists():
-        SITE.rename(old)
-    new.rename(SITE)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def main():
+        SITE.rename(LAST_SITE)
     try:
-        lock = lock_folder()
+        STAGED.rename(SITE)
+    except BaseException:
+        clear_up()
+        raise
+    shutil.rmtree(LAST_SITE, ignore_errors=True)
+
+
+def build(builder):
+    """Build all, and publish it if it is the site."""
+    with lock_folder() as lock:
+        clear_up()
         os.environ["BROWSER_PATH"] = browser.ensure()
-        forget_results_of_another_environment()
-        run_jupyter_book()
-        publish()
-        lock.close()
+        forget_results()
+        run_jupyter_book(builder, lock)
+        if builder == "html":
+            publish()
+
+
+def interrupt(*_):
+    """End in the way that Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def main(builder="html"):
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    try:
+        build(builder)
+    except KeyboardInterrupt:
+        reason, status = "It was interrupted.", 130
     except (BuildFailed, browser.NoBrowser) as error:
-        kept = f"\nThe last good site is unchanged: {SITE}/index.html" if SITE.exists() else ""
-        sys.exit(f"\nThe site was not built. {error}{kept}")
-    print(f"\nThe site is in {SITE}/index.html")
+        reason, status = error, 1
+    except OSError as error:
+        reason, status = f"{error.strerror}: {error.filename}", 1
+    else:
+        if builder == "html":
+            print(f"\nThe site is in {SITE}/index.html")
+        return
+    kept = f"\nThe last good site is unchanged: {SITE}/index.html" if SITE.exists() else ""
+    print(f"\nThe site was not built. {reason}{kept}", file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -1,0 +1,55 @@
+"""IPython start-up file: the kernel notes how long each cell takes, and on what device JAX computes.
+
+One file per execution, in the folder that $EXECUTIONS names; its name is the hash of the cells
+run so far (see `record_name`), by which build_record finds it. A cell that was begun and did not
+end has no seconds: tools/build.py names it when a kernel dies.
+"""
+
+
+def record_executions(shell):
+    import hashlib
+    import json
+    import os
+    import platform
+    import sys
+    import time
+    from pathlib import Path
+
+    folder = Path(os.environ["EXECUTIONS"])
+    record = {"cells": [], "device": None, "finished": None}
+    written = None
+    begun = None
+
+    def device():
+        jax = sys.modules.get("jax")
+        if jax is None or jax.default_backend() == "cpu":
+            return f"cpu ({platform.machine()}, {os.cpu_count()} cores)"
+        return jax.devices()[0].device_kind
+
+    def write():
+        nonlocal written
+        sources = json.dumps([cell["source"] for cell in record["cells"]])
+        path = folder / f"{hashlib.sha256(sources.encode()).hexdigest()}.json"
+        path.write_text(json.dumps(record), encoding="utf-8")
+        if written not in (None, path):
+            written.unlink()
+        written = path
+
+    def begin_cell(info):
+        nonlocal begun
+        record["cells"].append({"source": info.raw_cell, "seconds": None})
+        write()
+        begun = time.perf_counter()
+
+    def end_cell(result):
+        record["cells"][-1]["seconds"] = time.perf_counter() - begun
+        record["finished"] = time.time()
+        record["device"] = device()
+        write()
+
+    shell.events.register("pre_run_cell", begin_cell)
+    shell.events.register("post_run_cell", end_cell)
+
+
+record_executions(get_ipython())  # noqa: F821, IPython gives it
+del record_executions
