@@ -26,6 +26,10 @@ help: ## List the targets
 html: .venv/site $(katex) ## Execute the notebooks and write the site to _build/html
 	@$(python) tools/build.py
 
+.PHONY: pdf
+pdf: html ## Write the whole book to _build/html/book.pdf
+	@echo 'The book is in $(CURDIR)/_build/html/book.pdf'
+
 .PHONY: serve
 serve: html ## Show the site on http://localhost:8000
 	@$(python) -m http.server --directory _build/html --bind localhost 8000

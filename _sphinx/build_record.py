@@ -39,8 +39,9 @@ def executions(env):
         notebook = Path(env.app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb"
         if notebook.exists():
             cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-            sources = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
-            name = hashlib.sha256(json.dumps([s for s in sources if s.strip()]).encode()).hexdigest()
+            sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+            executed = json.dumps([source for source in sources if source.strip()])
+            name = hashlib.sha256(executed.encode()).hexdigest()
             record = Path(os.environ["EXECUTIONS"]) / f"{name}.json"
             found[docname] = json.loads(record.read_text(encoding="utf-8"))
     return found
@@ -65,9 +66,8 @@ def versions():
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     names = [re.match(r"[\w.-]+", line).group() for line in lines if re.match(r"\w", line)]
     katex = json.loads((ROOT / "_sphinx/node_modules/katex/package.json").read_text())
-    return [("Python", platform.python_version())] + sorted(
-        [(name, version(name)) for name in names] + [("katex", katex["version"])]
-    )
+    installed = [(name, version(name)) for name in names]
+    return [("Python", platform.python_version()), *installed, ("katex", katex["version"])]
 
 
 def moment(seconds):
@@ -109,49 +109,43 @@ def first_line(source):
     return nodes.literal("", next((x for x in lines if not x.startswith(("#", "%"))), lines[0]))
 
 
+def summary(record):
+    """When and where a lecture was executed, as cells of a table."""
+    seconds = sum(cell["seconds"] for cell in record["cells"])
+    results = "from the cache" if record["finished"] < BEGUN else "from this build"
+    executed = moment(record["finished"])
+    return executed, record["device"], len(record["cells"]), f"{seconds:.1f}", results
+
+
+def slowest(record):
+    """The cells that took longest, as rows of a table."""
+    cells = sorted(enumerate(record["cells"], 1), key=lambda cell: -cell[1]["seconds"])
+    return [
+        (n, first_line(cell["source"]), f"{cell['seconds']:.2f}") for n, cell in cells[:SLOWEST]
+    ]
+
+
 def fill_in(app, doctree, docname):
     """Put the record where the directive stands."""
     for place in list(doctree.findall(BuildRecord)):
         records = executions(app.env)
-        content = [
+        executed = [
+            (link(app, docname, page), *summary(record)) for page, record in records.items()
+        ]
+        slow = [
+            (link(app, docname, page), *row)
+            for page, record in records.items()
+            for row in slowest(record)
+        ]
+        place.replace_self([
             nodes.paragraph("", f"Built on {moment(time.time())}, from commit {commit()}."),
             section(
                 "Executed notebooks",
-                table(
-                    ["lecture", "executed", "on", "cells", "seconds", "results"],
-                    [
-                        (
-                            link(app, docname, lecture),
-                            moment(record["finished"]),
-                            record["device"],
-                            len(record["cells"]),
-                            f"{sum(cell['seconds'] for cell in record['cells']):.1f}",
-                            "from the cache" if record["finished"] < BEGUN else "from this build",
-                        )
-                        for lecture, record in records.items()
-                    ],
-                ),
+                table(["lecture", "executed", "on", "cells", "seconds", "results"], executed),
             ),
-            section(
-                "Slowest cells",
-                table(
-                    ["lecture", "cell", "first line", "seconds"],
-                    [
-                        (link(app, docname, lecture), number, first_line(cell["source"]),
-                         f"{cell['seconds']:.2f}")
-                        for lecture, record in records.items()
-                        for number, cell in sorted(
-                            enumerate(record["cells"], 1), key=lambda x: -x[1]["seconds"]
-                        )[:SLOWEST]
-                    ],
-                ),
-            ),
-            section(
-                "Versions",
-                table(["package", "version"], [(nodes.literal("", n), v) for n, v in versions()]),
-            ),
-        ]
-        place.replace_self(content)
+            section("Slowest cells", table(["lecture", "cell", "first line", "seconds"], slow)),
+            section("Versions", table(["package", "version"], versions())),
+        ])  # fmt: skip
 
 
 def setup(app):

@@ -48,15 +48,19 @@ def render(app, node, display):
 
 def visit_math(translator, node):
     """Inline mathematics."""
-    translator.body.append(f'<span class="math">{render(translator.builder.app, node, False)}</span>')
+    translator.body.append(
+        f'<span class="math">{render(translator.builder.app, node, False)}</span>'
+    )
 
 
 def visit_math_block(translator, node):
     """A displayed equation, with its number to the right; wide ones scroll in their own box."""
     # The theme wraps an equation in a box that takes its anchors: they stay unique.
     anchors = [anchor for anchor in node["ids"] if anchor not in node.parent["ids"]]
-    translator.body.append(translator.starttag({"ids": anchors, "classes": []}, "div", CLASS="math"))
-    translator.body.append(f'<div class="equation">{render(translator.builder.app, node, True)}</div>')
+    outer = {"ids": anchors, "classes": []}
+    translator.body.append(translator.starttag(outer, "div", CLASS="math"))
+    html = render(translator.builder.app, node, True)
+    translator.body.append(f'<div class="equation">{html}</div>')
     if node["number"]:
         translator.body.append(f'<span class="eqno">({get_node_equation_number(translator, node)})')
         translator.add_permalink_ref(node, "Link to this equation")

@@ -1,4 +1,4 @@
-"""IPython start-up file: the kernel notes how long each cell takes, and on what device JAX computes.
+"""IPython start-up file: the kernel notes how long each cell takes, and on what device.
 
 One file per execution, in the folder that $EXECUTIONS names; its name is the hash of the cells
 run so far (see `record_name`), by which build_record finds it. A cell that was begun and did not

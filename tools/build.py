@@ -18,6 +18,7 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
+import book_pdf
 import browser
 import psutil
 from jupyter_cache import get_cache
@@ -76,7 +77,7 @@ def cache_is_sound():
 
 
 def forget_results():
-    """Empty the execution cache if it was damaged, or if a package changed: its key is code alone."""
+    """Empty the execution cache if it is damaged or a package changed: its key is code alone."""
     packages = sorted(f"{d.name}=={d.version}" for d in distributions())
     environment = hashlib.sha256("\n".join([sys.version, *packages]).encode()).hexdigest()
     record = CACHE / "environment"
@@ -91,23 +92,12 @@ def forget_results():
     record.write_text(environment)
 
 
-def run(command, lock):
-    """Exit status of a command; if this process is told to end, all that it started is ended.
-
-    The command is in a session of its own, so that Ctrl-C reaches this process alone: what the
-    command started (kernels, browsers) could outlive it, were it to end first.
-    """
-    process = psutil.Popen(
-        command, env=os.environ | ENVIRONMENT, start_new_session=True, pass_fds=[lock.fileno()]
-    )
-    try:
-        return process.wait()
-    except BaseException:
-        family = [*process.children(recursive=True), process]
-        for member in family:
-            member.kill()
-        psutil.wait_procs(family)
-        raise
+def end_all_started():
+    """End what this process has started: kernels and browsers would outlive it."""
+    family = psutil.Process().children(recursive=True)
+    for member in family:
+        member.kill()
+    psutil.wait_procs(family, timeout=10)
 
 
 def unfinished_cell():
@@ -120,7 +110,8 @@ def unfinished_cell():
                 before, found, _ = lecture.read_text(encoding="utf-8").partition(source)
                 if found:
                     line = before.count("\n") + 1
-                    return f"\nThis cell did not end: {lecture.relative_to(ROOT)}:{line}\n{source}\n"
+                    where = f"{lecture.relative_to(ROOT)}:{line}"
+                    return f"\nThis cell did not end: {where}\n{source}\n"
     return ""
 
 
@@ -131,7 +122,15 @@ def run_jupyter_book(builder, lock):
     shutil.copy(ROOT / "_sphinx" / "record_executions.py", startup)
     jupyter_book = Path(sys.executable).with_name("jb")
     options = ["--path-output", WORK, "--builder", builder, "-n", "-W", "--keep-going"]
-    if run([jupyter_book, "build", ROOT, *options], lock):
+    # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the
+    # whole family while it still knows who belongs to it. The lock is held by both.
+    process = subprocess.Popen(
+        [jupyter_book, "build", ROOT, *options],
+        env=os.environ | ENVIRONMENT,
+        start_new_session=True,
+        pass_fds=[lock.fileno()],
+    )
+    if process.wait():
         cell = unfinished_cell()
         raise BuildFailed(f"The lines above, from the first WARNING or ERROR on, say why.{cell}")
 
@@ -156,6 +155,7 @@ def build(builder):
         forget_results()
         run_jupyter_book(builder, lock)
         if builder == "html":
+            book_pdf.write(STAGED, os.environ["BROWSER_PATH"], STAGED / "book.pdf")
             publish()
 
 
@@ -170,8 +170,9 @@ def main(builder="html"):
     try:
         build(builder)
     except KeyboardInterrupt:
+        end_all_started()
         reason, status = "It was interrupted.", 130
-    except (BuildFailed, browser.NoBrowser) as error:
+    except (BuildFailed, browser.NoBrowser, book_pdf.PrintingFailed) as error:
         reason, status = error, 1
     except OSError as error:
         reason, status = f"{error.strerror}: {error.filename}", 1
