@@ -66,7 +66,16 @@ def c_loop(params, grid, f_vals, orders):
         return None
     folder = Path(tempfile.mkdtemp())
     (folder / "train.c").write_text(C_LOOP)
-    command = [compiler, "-O3", "-shared", "-fPIC", "-o", folder / "train.so", folder / "train.c", "-lm"]
+    command = [
+        compiler,
+        "-O3",
+        "-shared",
+        "-fPIC",
+        "-o",
+        folder / "train.so",
+        folder / "train.c",
+        "-lm",
+    ]
     subprocess.run(command, check=True)
     train = ctypes.CDLL(str(folder / "train.so")).train
     floats, ints = np.ctypeslib.ndpointer(np.float32), np.ctypeslib.ndpointer(np.int32)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from lectures import run_code_cells
 
 PUBLISHED = dict(  # a network whose gradient and update are known from elsewhere
@@ -87,7 +88,9 @@ def test_gradients_agree_with_each_other_and_with_finite_differences(ns, N):
             scale = np.abs(ad).max()
             np.testing.assert_allclose(la, ad, rtol=1e-9, atol=1e-13 * scale)
             np.testing.assert_allclose(bp, ad, rtol=1e-9, atol=1e-13 * scale)
-            np.testing.assert_allclose(la, differences(stacked(params), x, y), atol=1e-5 * (1 + scale))
+            np.testing.assert_allclose(
+                la, differences(stacked(params), x, y), atol=1e-5 * (1 + scale)
+            )
 
         agree()
 
@@ -169,7 +172,14 @@ def test_each_epoch_visits_each_point_once_in_an_order_of_its_own(ns):
         return ns["Params"](params.w - c * params.w - x, jnp.full(1, -x))
 
     path, _ = ns["training_path"](
-        start, grid, grid, jax.random.key(3), loss=ns["loss"], grad=fold, step_size=1.0, num_epochs=6
+        start,
+        grid,
+        grid,
+        jax.random.key(3),
+        loss=ns["loss"],
+        grad=fold,
+        step_size=1.0,
+        num_epochs=6,
     )
     sums = np.diff(np.concatenate([[0], path.b[:, 0]]))
     np.testing.assert_allclose(sums, float(grid.sum()), rtol=1e-5)

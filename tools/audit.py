@@ -27,5 +27,7 @@ for lock in ("requirements.lock", "tests/requirements.lock"):
         for known in package.get("vulns", []):
             sound = False
             mended = ", ".join(known["fix_versions"]) or "no release yet"
-            print(f"{lock}: {package['name']} {package['version']}: {known['id']}, mended in {mended}")
+            print(
+                f"{lock}: {package['name']} {package['version']}: {known['id']}, mended in {mended}"
+            )
 sys.exit(not sound)
