@@ -4,7 +4,6 @@ All of it is read from the build's own records: those that the kernels wrote whi
 the notebooks (record_executions.py), the installed packages, and git.
 """
 
-import hashlib
 import json
 import os
 import platform
@@ -14,9 +13,12 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import nbformat
 from docutils import nodes
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+logger = logging.getLogger(__name__)
 ROOT = Path(__file__).parent.parent
 BEGUN = time.time()
 SLOWEST = 5  # cells shown of each lecture
@@ -32,18 +34,23 @@ class BuildRecordDirective(SphinxDirective):
         return [BuildRecord()]
 
 
-def executions(env):
+def executions(app):
     """The record of each lecture that has code: {docname: record}."""
+    records = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in Path(os.environ["EXECUTIONS"]).glob("*.json")
+    ]
     found = {}
-    for docname in sorted(env.found_docs):
-        notebook = Path(env.app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb"
+    for docname in sorted(app.env.found_docs):
+        notebook = Path(app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb"
         if notebook.exists():
-            cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-            sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-            executed = json.dumps([source for source in sources if source.strip()])
-            name = hashlib.sha256(executed.encode()).hexdigest()
-            record = Path(os.environ["EXECUTIONS"]) / f"{name}.json"
-            found[docname] = json.loads(record.read_text(encoding="utf-8"))
+            cells = nbformat.read(notebook, as_version=4).cells
+            sources = [cell.source for cell in cells if cell.cell_type == "code" and cell.source]
+            of_it = [r for r in records if [cell["source"] for cell in r["cells"]] == sources]
+            if of_it:
+                found[docname] = max(of_it, key=lambda record: record["finished"])
+            else:
+                logger.warning("no record of its execution: make clean", location=docname)
     return found
 
 
@@ -128,7 +135,7 @@ def slowest(record):
 def fill_in(app, doctree, docname):
     """Put the record where the directive stands."""
     for place in list(doctree.findall(BuildRecord)):
-        records = executions(app.env)
+        records = executions(app)
         executed = [
             (link(app, docname, page), *summary(record)) for page, record in records.items()
         ]

@@ -1,23 +1,21 @@
 """IPython start-up file: the kernel notes how long each cell takes, and on what device.
 
-One file per execution, in the folder that $EXECUTIONS names; its name is the hash of the cells
-run so far (see `record_name`), by which build_record finds it. A cell that was begun and did not
-end has no seconds: tools/build.py names it when a kernel dies.
+One file per execution, in the folder that $EXECUTIONS names; build_record finds it by the cells.
+A cell that was begun and did not end has no seconds: tools/build.py names it when a kernel dies.
 """
 
 
 def record_executions(shell):
-    import hashlib
     import json
     import os
     import platform
     import sys
     import time
+    import uuid
     from pathlib import Path
 
-    folder = Path(os.environ["EXECUTIONS"])
+    path = Path(os.environ["EXECUTIONS"]) / f"{uuid.uuid4().hex}.json"
     record = {"cells": [], "device": None, "finished": None}
-    written = None
     begun = None
 
     def device():
@@ -27,13 +25,7 @@ def record_executions(shell):
         return jax.devices()[0].device_kind
 
     def write():
-        nonlocal written
-        sources = json.dumps([cell["source"] for cell in record["cells"]])
-        path = folder / f"{hashlib.sha256(sources.encode()).hexdigest()}.json"
         path.write_text(json.dumps(record), encoding="utf-8")
-        if written not in (None, path):
-            written.unlink()
-        written = path
 
     def begin_cell(info):
         nonlocal begun

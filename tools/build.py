@@ -103,15 +103,14 @@ def end_all_started():
 def unfinished_cell():
     """Where the cell is that was begun and did not end, if there is one."""
     for path in EXECUTIONS.glob("*.json"):
-        source = json.loads(path.read_text())["cells"][-1]["source"]
-        if json.loads(path.read_text())["cells"][-1]["seconds"] is None:
+        cell = json.loads(path.read_text(encoding="utf-8"))["cells"][-1]
+        if cell["seconds"] is None:
             path.unlink()
             for lecture in ROOT.glob("lectures/*.md"):
-                before, found, _ = lecture.read_text(encoding="utf-8").partition(source)
+                before, found, _ = lecture.read_text(encoding="utf-8").partition(cell["source"])
                 if found:
-                    line = before.count("\n") + 1
-                    where = f"{lecture.relative_to(ROOT)}:{line}"
-                    return f"\nThis cell did not end: {where}\n{source}\n"
+                    where = f"{lecture.relative_to(ROOT)}:{before.count(chr(10)) + 1}"
+                    return f"\nThis cell did not end: {where}\n{cell['source']}\n"
     return ""
 
 

@@ -10,11 +10,15 @@ JAX sees no GPU on this machine, though one was asked for.
 CPU: `make html` sets the environment up for it anew."""
 
 
-def main():
+def install():
+    """Install JAX's half for the GPU, at the version that is locked."""
     install = [sys.executable, "-m", "pip", "install", "--quiet", f"jax[cuda13]=={version('jax')}"]
     if subprocess.run(install).returncode:
         sys.exit("The JAX for GPUs was not installed; the lines above say why.")
-    # In a process of its own, which finds what was just installed.
+
+
+def check():
+    """Ask JAX for its GPUs, in a process of its own, which finds what was just installed."""
     ask = [sys.executable, "-c", "import jax; print(*jax.devices('gpu'))"]
     answer = subprocess.run(ask, capture_output=True, text=True)
     if answer.returncode:
@@ -23,4 +27,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    install()
+    check()
