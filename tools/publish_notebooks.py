@@ -5,7 +5,6 @@ gets a commit only when something in it has changed.
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,11 +42,7 @@ def tree_of(folder):
 
 def publish(repository):
     """Push the notebooks, if they differ from what the branch has."""
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(NOTEBOOKS, folder, dirs_exist_ok=True)
-        for name in ("requirements.txt", "environment.yml"):
-            shutil.copy(ROOT / name, folder)
-        tree = tree_of(Path(folder))
+    tree = tree_of(NOTEBOOKS)
     parents = []
     if git("ls-remote", repository, f"refs/heads/{BRANCH}"):
         git("fetch", "--quiet", "--depth=1", repository, f"refs/heads/{BRANCH}")
