@@ -26,6 +26,13 @@ logger = logging.getLogger(__name__)
 
 # Environments that number their own lines; inside $$ their unnumbered parts stand for them.
 INNER_ENVIRONMENT = {"align": "aligned", "gather": "gathered", "equation": "gathered"}
+# What Markdown would take for markup: inside a line, and where a line starts.
+MARKUP = re.compile(
+    r"\\(?=[!-/:-@[-`{-~])|[`$]|\*(?!\s)|(?<!\s)\*|\b_\B|\B_\b"
+    r"|<(?=[\w/!?])|&(?=#?\w+;)|~~|](?=\()"
+)
+LINE_START = re.compile(r"^(\s*)([#>+-]|=+$|-+$)|^(\s*\d+)([.)])(?=\s)", re.MULTILINE)
+
 LINKS = nodes.reference, addnodes.number_reference, nodes.footnote_reference
 
 
@@ -47,9 +54,8 @@ def page_blocks(app, doctree, docname, note):
 
 def escape(text):
     """Text with the signs escaped that Markdown would take for markup."""
-    text = re.sub(r"\\(?=[!-/:-@[-`{-~])|[`$]|\*(?!\s)|(?<!\s)\*|\b_\B|\B_\b|<(?=[\w/!?])|&(?=#?\w+;)|~~|](?=\()",
-                  r"\\\g<0>", text)  # fmt: skip
-    return re.sub(r"^(\s*)([#>+-]|=+$|-+$)|^(\s*\d+)([.)])(?=\s)", _escape_line_start, text, flags=re.M)
+    text = MARKUP.sub(r"\\\g<0>", text)
+    return LINE_START.sub(_escape_line_start, text)
 
 
 def _escape_line_start(match):
@@ -111,7 +117,9 @@ class _Page:
         self.note = note
         blocks = self.write(doctree)
         if self.cited:
-            entries = "\n".join(f"- {anchor(key)}{text}" for key, text in sorted(self.cited.items()))
+            entries = "\n".join(
+                f"- {anchor(key)}{text}" for key, text in sorted(self.cited.items())
+            )
             blocks += [Break, f"## References\n\n{entries}"]
         return blocks
 
@@ -254,7 +262,7 @@ class _Page:
 
     @block.register(nodes.line_block)
     def _(self, node):
-        lines = [child for child in node.findall(nodes.line)]
+        lines = node.findall(nodes.line)
         return ["  \n".join(self.text(line) for line in lines)]
 
     @block.register(nodes.bullet_list)
@@ -281,7 +289,9 @@ class _Page:
 
     @block.register(nodes.field_list)
     def _(self, node):
-        fields = ((self.text(name), "\n\n".join(self.children(body))) for name, body in node.children)
+        fields = (
+            (self.text(name), "\n\n".join(self.children(body))) for name, body in node.children
+        )
         return ["\n".join(f"- **{name}:** {indent(body, '  ').strip()}" for name, body in fields)]
 
     @block.register(nodes.literal_block)
@@ -360,12 +370,14 @@ class _Page:
         """Blocks with the wrapper around each run of text; cells can't be inside one."""
         wrapped = []
         for is_text, run in groupby(blocks, lambda block: isinstance(block, str)):
-            wrapped += [wrapper("\n\n".join(run))] if is_text else run
+            wrapped += [wrapper("\n\n".join(run))] if is_text else list(run)
         return wrapped
 
     def fold(self, blocks, summary):
         """Blocks out of sight until a reader opens them, the code cells too."""
-        blocks = [block._replace(folded=True) if isinstance(block, Cell) else block for block in blocks]
+        blocks = [
+            block._replace(folded=True) if isinstance(block, Cell) else block for block in blocks
+        ]
         summaries = chain([summary], repeat(f"{summary}, continued"))
         lead = [f"**{next(summaries)}**"] if isinstance(blocks[0], Cell) else []
         return lead + self.wrap(
@@ -400,7 +412,9 @@ class _Page:
 
     @singledispatchmethod
     def inline(self, node):
-        logger.warning("Notebooks: no Markdown is known for a node <%s>.", node.tagname, location=node)
+        logger.warning(
+            "Notebooks: no Markdown is known for a node <%s>.", node.tagname, location=node
+        )
         return escape(node.astext())
 
     @inline.register(nodes.Text)

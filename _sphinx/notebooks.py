@@ -18,10 +18,9 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path, PurePosixPath
 
 import nbformat
+from doctree_markdown import Cell, page_blocks
 from jupyter_cache import get_cache
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-
-from doctree_markdown import Break, Cell, page_blocks
 
 FOLDER = "_notebooks"
 ARCHIVE = "notebooks.zip"

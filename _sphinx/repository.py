@@ -98,7 +98,9 @@ def find_repository(config, folder, environment=os.environ):
 
 def version(folder):
     """Which state of the source this is, in words."""
-    commit = git_of(folder, "describe", "--always", "--dirty= with changes", "--abbrev=10", "--exclude=*")
+    commit = git_of(
+        folder, "describe", "--always", "--dirty= with changes", "--abbrev=10", "--exclude=*"
+    )
     date = git_of(folder, "log", "-1", "--format=%cs")
     return f"version {commit}, {date}" if commit and date else "version not recorded"
 
