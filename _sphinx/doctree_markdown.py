@@ -31,7 +31,9 @@ MARKUP = re.compile(
     r"\\(?=[!-/:-@[-`{-~])|[`$]|\*(?!\s)|(?<!\s)\*|\b_\B|\B_\b"
     r"|<(?=[\w/!?])|&(?=#?\w+;)|~~|](?=\()"
 )
-LINE_START = re.compile(r"^(\s*)([#>+-]|=+$|-+$)|^(\s*\d+)([.)])(?=\s)", re.MULTILINE)
+LINE_START = re.compile(
+    r"^(\s*)(#+(?=\s|$)|>|[+-](?=\s)|=+$|-+$)|^(\s*\d+)([.)])(?=\s)", re.MULTILINE
+)
 
 LINKS = nodes.reference, addnodes.number_reference, nodes.footnote_reference
 
@@ -283,7 +285,9 @@ class _Page:
 
     @block.register(nodes.definition_list_item)
     def _(self, node):
-        terms = " ".join(f"**{self.text(term)}**" for term in node.findall(nodes.term))
+        terms = " ".join(
+            f"{self._anchors(term)}**{self.text(term)}**" for term in node.findall(nodes.term)
+        )
         definition = "\n\n".join(self.children(next(node.findall(nodes.definition))))
         return [f"- {terms}\n\n{indent(definition, '  ')}"]
 
@@ -370,7 +374,8 @@ class _Page:
         """Blocks with the wrapper around each run of text; cells can't be inside one."""
         wrapped = []
         for is_text, run in groupby(blocks, lambda block: isinstance(block, str)):
-            wrapped += [wrapper("\n\n".join(run))] if is_text else list(run)
+            run = list(run)
+            wrapped += [wrapper("\n\n".join(run))] if is_text else run
         return wrapped
 
     def fold(self, blocks, summary):

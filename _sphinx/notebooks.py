@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 import nbformat
 from doctree_markdown import Cell, page_blocks
 from jupyter_cache import get_cache
+from myst_nb.core.utils import coalesce_streams
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 FOLDER = "_notebooks"
@@ -93,7 +94,7 @@ def cells_of(blocks, executed):
             new_code_cell(
                 source.source,
                 metadata=FOLDED if folded else {},
-                outputs=[clean_output(o) for o in source.outputs] if shown else [],
+                outputs=clean_outputs(source.outputs) if shown else [],
                 execution_count=source.execution_count,
             )
         )
@@ -115,11 +116,13 @@ def cells_of(blocks, executed):
     return cells
 
 
-def clean_output(output):
-    """An output without what only the site needs."""
-    if "metadata" in output:
-        output.metadata = {}
-    return output
+def clean_outputs(outputs):
+    """Outputs as on the page, without what depends on how a kernel happened to send them."""
+    outputs = coalesce_streams(outputs)
+    for output in outputs:
+        if "metadata" in output:
+            output.metadata = {}
+    return outputs
 
 
 def clear(cells):
