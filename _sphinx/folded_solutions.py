@@ -8,11 +8,11 @@ from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 
-class folded(nodes.General, nodes.Element):
+class folded(nodes.Admonition, nodes.Element):
     """An admonition that opens at its title."""
 
 
-class fold_title(nodes.Part, nodes.TextElement):
+class fold_title(nodes.title):
     """The title, which a reader opens it with."""
 
 
