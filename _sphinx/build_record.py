@@ -42,8 +42,8 @@ def executions(app):
     ]
     found = {}
     for docname in sorted(app.env.found_docs):
-        notebook = Path(app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb"
-        if notebook.exists():
+        if app.env.nb_metadata[docname].get("exec_data", {}).get("succeeded"):
+            notebook = Path(app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb"
             cells = nbformat.read(notebook, as_version=4).cells
             sources = [cell.source for cell in cells if cell.cell_type == "code" and cell.source]
             of_it = [r for r in records if [cell["source"] for cell in r["cells"]] == sources]

@@ -47,8 +47,13 @@ class BuildFailed(Exception):
 
 def lock_folder():
     """Hold the build folder for this process, and what it starts, until they end."""
-    BUILD.mkdir(exist_ok=True)
-    lock = open(BUILD / ".lock", "w")
+    try:
+        BUILD.mkdir(exist_ok=True)
+        lock = open(BUILD / ".lock", "w")
+    except OSError as error:
+        raise BuildFailed(
+            f"This folder cannot be written to ({error.strerror}): build in a copy of it."
+        )
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
