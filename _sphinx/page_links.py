@@ -1,10 +1,13 @@
-"""Links from a page to its notebook, to where that runs, and to its source."""
+"""Links from a page to its notebook, to where that runs, to its source, and to the PDF."""
 
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 import notebooks
 import repository
+
+
+BOOK = "book.pdf"  # which tools/build.py prints from the pages
 
 
 class Link(NamedTuple):
@@ -49,9 +52,10 @@ def add_links(app, pagename, templatename, context, doctree):
     def relative(path):
         return context["pathto"](path, resource=True)
 
+    book = Link("Whole book as PDF", relative(BOOK))
     lectures = notebooks.lectures(app)
     if pagename in lectures:
-        links = [*notebook_links(app, pagename, relative), *source_links(app, pagename)]
+        links = [*notebook_links(app, pagename, relative), book, *source_links(app, pagename)]
         context["page_links"] = links
     elif pagename == app.config.root_doc:
         context["lecture_links"] = [
@@ -60,7 +64,9 @@ def add_links(app, pagename, templatename, context, doctree):
             for name in lectures
         ]  # fmt: skip
         context["archive"] = relative(notebooks.ARCHIVE)
-        context["page_links"] = list(source_links(app, pagename))
+        context["page_links"] = [book, *source_links(app, pagename)]
+    else:
+        context["page_links"] = [book]
 
 
 def setup(app):

@@ -39,7 +39,7 @@ def test_the_branch_is_written_once_and_again_only_when_something_changed(reposi
     assert answer.returncode == 0, answer.stderr
     files = set(git(repository, "ls-tree", "-r", "--name-only", "notebooks").splitlines())
     built = {str(path.relative_to(NOTEBOOKS)) for path in NOTEBOOKS.rglob("*") if path.is_file()}
-    assert files == built | {"requirements.txt", "environment.yml"}
+    assert files == built >= {"back_prop.ipynb", "requirements.txt", "environment.yml"}
     for path in built:
         stored = git(repository, "rev-parse", f"notebooks:{path}")
         assert stored == git(repository, "hash-object", NOTEBOOKS / path)

@@ -5,6 +5,7 @@ typesetting system has to be kept in step. It does not know the page that a link
 the book is printed twice: once to see on which page each section is, then with these numbers.
 """
 
+import logging
 import subprocess
 import tempfile
 from pathlib import Path
@@ -12,6 +13,8 @@ from urllib.parse import unquote, urljoin
 
 from bs4 import BeautifulSoup
 from pypdf import PdfReader, PdfWriter
+
+logging.getLogger("pypdf").setLevel(logging.ERROR)  # of Chrome's count of objects, one by one off
 
 PARSER = "html.parser"
 STYLE = Path(__file__).with_name("book.css")
@@ -48,7 +51,7 @@ def article(address, page, addresses):
 
     content = page.find("article")
     content.name = "section"
-    for unwanted in content.select(".headerlink, button, script"):
+    for unwanted in content.select(".headerlink, .page-links, button, script"):
         unwanted.decompose()
     for folded in content.find_all("details"):  # on paper nobody can unfold anything
         if "above-input" in folded.get("class", []):

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -81,20 +82,29 @@ def cache_is_sound():
     return True
 
 
+def environment():
+    """A hash of what the notebooks run on: Python, the locked packages, and JAX's parts for GPUs."""
+    locked = re.findall(r"^([\w-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    packages = sorted(
+        f"{package.name}=={package.version}"
+        for package in distributions()
+        if package.name.lower().replace("_", "-") in locked or package.name.startswith("jax")
+    )
+    return hashlib.sha256("\n".join([sys.version, *packages]).encode()).hexdigest()
+
+
 def forget_results():
     """Empty the execution cache if it is damaged or a package changed: its key is code alone."""
-    packages = sorted(f"{d.name}=={d.version}" for d in distributions())
-    environment = hashlib.sha256("\n".join([sys.version, *packages]).encode()).hexdigest()
     record = CACHE / "environment"
     if CACHE.exists():
-        if not record.exists() or record.read_text() != environment:
+        if not record.exists() or record.read_text() != environment():
             print("The packages have changed: the notebooks will be executed anew.")
             shutil.rmtree(CACHE)
         elif not cache_is_sound():
             print("The execution cache is damaged: the notebooks will be executed anew.")
             shutil.rmtree(CACHE)
     EXECUTIONS.mkdir(parents=True, exist_ok=True)
-    record.write_text(environment)
+    record.write_text(environment())
 
 
 def end_all_started():
