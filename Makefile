@@ -26,6 +26,11 @@ help: ## List the targets
 html: .venv/site $(katex) ## Execute the notebooks and write the site to _build/html
 	@$(python) tools/build.py
 
+# They are written from the pages, whose numbers and results they have: there is no shorter way.
+.PHONY: notebooks
+notebooks: html ## Write the notebooks to _build/html/_notebooks
+	@echo 'The notebooks are in $(CURDIR)/_build/html/_notebooks'
+
 .PHONY: pdf
 pdf: html ## Write the whole book to _build/html/book.pdf
 	@echo 'The book is in $(CURDIR)/_build/html/book.pdf'
@@ -37,6 +42,11 @@ serve: html ## Show the site on http://localhost:8000
 .PHONY: test
 test: html .venv/tests ## Run all tests
 	@$(python) -m pytest
+
+# Downloads several hundred megabytes of packages, once.
+.PHONY: test-notebooks
+test-notebooks: html .venv/tests ## Run the notebooks where readers run them: Colab, Jupyter, old and new
+	@$(python) -m pytest -m '' tests/test_environments.py tests/test_jupyterlab.py
 
 .PHONY: lint
 lint: .venv/tests check-locks ## Check the code's style, the workflows and the locks

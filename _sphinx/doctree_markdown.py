@@ -17,6 +17,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urljoin
 
 from docutils import nodes
+from live_figures import live_figure, picture
 from sphinx import addnodes
 from sphinx.locale import admonitionlabels
 from sphinx.util import logging
@@ -504,10 +505,19 @@ class _Page:
 
     @inline.register(nodes.image)
     def _(self, node):
-        path = Path(self.app.srcdir, node["uri"])
-        kind = mimetypes.guess_type(path)[0]
-        data = base64.b64encode(path.read_bytes()).decode()
-        return f"![{escape(node.get('alt', ''))}](data:{kind};base64,{data})"
+        return embedded(Path(self.app.srcdir, node["uri"]), node.get("alt", ""))
+
+    @inline.register(live_figure)
+    def _(self, node):
+        name = node["name"]
+        path = picture(self.app, node.get("docname", self.docname), name)
+        return embedded(path, name) if path else ""
+
+
+def embedded(path, alt):
+    """A picture that travels with the notebook."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f"![{escape(alt)}](data:{mimetypes.guess_type(path)[0]};base64,{data})"
 
 
 def plain(node):

@@ -5,6 +5,7 @@ page, and is there, folded, when scripts are off.
 """
 
 from docutils import nodes
+from sphinx.locale import admonitionlabels
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 
@@ -25,6 +26,8 @@ class FoldAdmonitions(SphinxPostTransform):
     def run(self):
         for admonition in list(self.document.findall(nodes.Admonition)):
             if "dropdown" in admonition.get("classes", []):
+                if not isinstance(admonition[0], nodes.title):  # a note or a tip has none
+                    admonition.insert(0, nodes.title("", admonitionlabels[admonition.tagname]))
                 title = admonition.pop(0)
                 fold = folded("", fold_title("", "", *title.children), *admonition.children)
                 fold.update_all_atts_concatenating(admonition)

@@ -14,12 +14,14 @@ import ast
 import json
 import sys
 import zipfile
+from base64 import b64encode
 from importlib.metadata import packages_distributions, version
 from pathlib import Path, PurePosixPath
 
 import nbformat
 from doctree_markdown import Cell, page_blocks
-from jupyter_cache import get_cache
+from docutils.nodes import fully_normalize_name
+from live_figures import PLOTLY_JSON, executed_cells, picture
 from myst_nb.core.utils import coalesce_streams
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -42,13 +44,6 @@ def path_of(docname, executed=False):
 def page_notebook(app, docname):
     """Path of the notebook that MyST-NB keeps of a page; absent if the page has no cells."""
     return Path(app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb"
-
-
-def executed_notebook(app, docname):
-    """That notebook with its outputs, which are in the cache."""
-    notebook = nbformat.read(page_notebook(app, docname), as_version=4)
-    cache = get_cache(app.env.mystnb_config.execution_cache_path)
-    return cache.merge_match_into_notebook(notebook)[1]
 
 
 def lectures(app):
@@ -77,10 +72,11 @@ def convert(app, doctree, docname):
         app.notebook_blocks[docname] = page_blocks(app, doctree, docname, note(app, docname))
 
 
-def cells_of(blocks, executed):
+def cells_of(app, docname):
     """Cells of the notebook: the page's text and all of the code, with its outputs."""
     cells, text = [], []
-    code_cells = {i: cell for i, cell in enumerate(executed.cells) if cell.cell_type == "code"}
+    executed = executed_cells(app, docname)
+    code_cells = {i: cell for i, cell in enumerate(executed) if cell.cell_type == "code"}
 
     def end_text():
         if text:
@@ -94,12 +90,12 @@ def cells_of(blocks, executed):
             new_code_cell(
                 source.source,
                 metadata=FOLDED if folded else {},
-                outputs=clean_outputs(source.outputs) if shown else [],
+                outputs=outputs_of(app, docname, source) if shown else [],
                 execution_count=source.execution_count,
             )
         )
 
-    for block in blocks:
+    for block in app.notebook_blocks[docname]:
         if isinstance(block, str):
             text.append(block)
             continue
@@ -116,12 +112,19 @@ def cells_of(blocks, executed):
     return cells
 
 
-def clean_outputs(outputs):
-    """Outputs as on the page, without what depends on how a kernel happened to send them."""
-    outputs = coalesce_streams(outputs)
+def outputs_of(app, docname, cell):
+    """Outputs of a cell without what depends on how a kernel happened to send them.
+
+    A figure has its picture beside it, for those who show no live ones, GitHub among them.
+    """
+    outputs = coalesce_streams(cell.outputs)
     for output in outputs:
         if "metadata" in output:
             output.metadata = {}
+        if PLOTLY_JSON in output.get("data", {}):
+            name = cell.metadata.get("mystnb", {}).get("figure", {}).get("name", "")
+            if png := picture(app, docname, fully_normalize_name(name)):
+                output.data["image/png"] = b64encode(png.read_bytes()).decode()
     return outputs
 
 
@@ -176,7 +179,7 @@ def write(app, exception):
     folder = Path(app.outdir, FOLDER)
     names = lectures(app)
     for docname in set(names) & set(app.notebook_blocks):
-        cells = cells_of(app.notebook_blocks[docname], executed_notebook(app, docname))
+        cells = cells_of(app, docname)
         write_notebook(folder / path_of(docname, executed=True), cells)
         clear(cells)
         write_notebook(folder / path_of(docname), cells)

@@ -60,3 +60,14 @@ def with_address():
         GITHUB_SERVER_URL="https://github.com", GITHUB_REPOSITORY="Reader/a-fork",
         GITHUB_REF_TYPE="branch", GITHUB_REF_NAME="trunk",
     )  # fmt: skip
+
+
+@functools.cache
+def in_a_checkout():
+    """The book, built in a git repository that was cloned from GitHub."""
+    book = Book()
+    git(book.folder, "init", "--quiet")
+    git(book.folder, "remote", "add", "origin", "git@github.com:owner/name.git")
+    git(book.folder, "add", "lectures", "index.md", "_toc.yml", "_config.yml")
+    git(book.folder, "commit", "--quiet", "--message", "A book")
+    return book.build()

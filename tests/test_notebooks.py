@@ -4,6 +4,7 @@ Looked at are the site's lectures and a small book that uses every construct.
 """
 
 import ast
+import base64
 import re
 import zipfile
 from pathlib import Path
@@ -169,14 +170,10 @@ def test_first_cell_links_to_the_page(fork, plain):
 
 
 def test_first_cell_names_the_commit():
-    book = small_book.Book()
-    small_book.git(book.folder, "init", "--quiet")
-    small_book.git(book.folder, "add", "lectures", "index.md", "_toc.yml", "_config.yml")
-    small_book.git(book.folder, "commit", "--quiet", "--message", "A book")
+    book = small_book.in_a_checkout()
     head = (book.folder / ".git" / "HEAD").read_text().split()[-1]
     commit = (book.folder / ".git" / head).read_text().strip()
-    first = Converted(book.build().site, "constructs").text[0]
-    assert commit[:10] in first
+    assert commit[:10] in Converted(book.site, "constructs").text[0]
 
 
 def test_code_is_the_pages_and_has_no_tags_of_the_site(converted):
@@ -203,6 +200,16 @@ def test_download_has_no_outputs_and_the_executed_one_has_the_pages(converted):
     for printed in fresh(converted).select(".cell_output .stream pre"):
         assert printed.get_text().strip() in streams
     assert "not on the page" not in streams
+
+
+def test_figures_are_live_and_have_their_pictures_beside(converted):
+    executed = nbformat.read(converted.executed_path, as_version=nbformat.NO_CONVERT)
+    outputs = [o for cell in executed.cells if "outputs" in cell for o in cell.outputs]
+    figures = [o.data for o in outputs if "application/vnd.plotly.v1+json" in o.get("data", {})]
+    shown = fresh(converted).select(".cell figure")
+    assert len(figures) == len(shown) > 0
+    for figure in figures:
+        assert base64.b64decode(figure["image/png"]).startswith(b"\x89PNG")
 
 
 def test_figures_of_cells_have_their_captions_below(plain):

@@ -147,10 +147,7 @@ def test_colab_and_binder_open_what_publishing_writes(tmp_path):
 
 
 def test_address_of_a_remote_reaches_the_pages():
-    book = small_book.Book()
-    small_book.git(book.folder, "init", "--quiet")
-    small_book.git(book.folder, "remote", "add", "origin", "git@github.com:owner/name.git")
-    found = links(book.build().site, "lectures/constructs.html")
+    found = links(small_book.in_a_checkout().site, "lectures/constructs.html")
     assert found["View source"].startswith("https://github.com/owner/name/blob/main/")
 
 
