@@ -7,6 +7,7 @@ first paragraph. The picture is the landing page's figure. Addresses are given w
 
 import re
 from html import escape, unescape
+from urllib.parse import urlsplit
 
 from docutils import nodes
 from live_figures import live_figure, picture_address
@@ -44,6 +45,12 @@ def add_open_graph(app, pagename, templatename, context, doctree):
     )
 
 
+def add_base(app, pagename, templatename, context, doctree):
+    """Tell the 404 page, which is shown at any depth, where the site starts."""
+    if pagename == "404":
+        context["base"] = urlsplit(app.config.html_baseurl).path.rstrip("/") + "/"
+
+
 def write_sitemap(app, exception):
     """List the pages of the book, if their address is known."""
     if exception or app.builder.name != "html" or not app.config.html_baseurl:
@@ -61,5 +68,6 @@ def write_sitemap(app, exception):
 
 def setup(app):
     app.connect("html-page-context", add_open_graph)
+    app.connect("html-page-context", add_base)
     app.connect("build-finished", write_sitemap)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

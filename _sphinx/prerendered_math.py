@@ -12,7 +12,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from docutils.nodes import SkipNode
+from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
@@ -73,9 +73,26 @@ def skip_children(visit):
 
     def visit_and_skip(translator, node):
         visit(translator, node)
-        raise SkipNode
+        raise nodes.SkipNode
 
     return visit_and_skip
+
+
+def add_fonts(app, pagename, templatename, context, doctree):
+    """Give a page with formulas their style, and the fonts that all have before it is set."""
+    if doctree is None or not any(doctree.findall(is_math)):
+        return
+    app.add_css_file("katex.min.css")
+    for font in ("Main-Regular", "Math-Italic"):
+        address = context["pathto"](f"_static/fonts/KaTeX_{font}.woff2", resource=True)
+        context["metatags"] += (
+            f'\n    <link rel="preload" href="{address}" as="font" type="font/woff2" crossorigin>'
+        )
+
+
+def is_math(node):
+    """Whether a node is a formula."""
+    return isinstance(node, (nodes.math, nodes.math_block))
 
 
 def end_katex(app, exception):
@@ -90,6 +107,6 @@ def setup(app):
     app.add_html_math_renderer(
         "katex", (skip_children(visit_math), None), (skip_children(visit_math_block), None)
     )
-    app.add_css_file("katex.min.css")
+    app.connect("html-page-context", add_fonts)
     app.connect("build-finished", end_katex)
     return {"parallel_read_safe": True, "parallel_write_safe": False}
