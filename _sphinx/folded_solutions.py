@@ -29,6 +29,8 @@ class FoldAdmonitions(SphinxPostTransform):
                 if not isinstance(admonition[0], nodes.title):  # a note or a tip has none
                     admonition.insert(0, nodes.title("", admonitionlabels[admonition.tagname]))
                 title = admonition.pop(0)
+                for link in list(title.findall(nodes.reference)):
+                    link.replace_self(link.children)  # a click shall open the fold, not lead away
                 fold = folded("", fold_title("", "", *title.children), *admonition.children)
                 fold.update_all_atts_concatenating(admonition)
                 fold["classes"] += ["admonition"]
