@@ -290,8 +290,11 @@ def test_example_2_bends_with_two_layers_and_with_three(ns):
     assert final[3] > final[2]
 
 
-def test_most_starts_end_well_and_some_fail(ns):
+def test_most_starts_end_well_and_some_are_late(ns):
     failed, final, constant = ns["failed"], ns["final"], float(ns["constant"])
     assert 0 < failed.mean() < 0.5
     assert jnp.median(final[failed]) > 0.9 * constant
     assert jnp.median(final[~failed]) < 0.005
+    messages = ns["messages"]
+    assert jnp.median(messages[failed]) < jnp.median(messages[~failed]) / 10
+    assert ns["still_failed"].sum() < failed.sum() / 10
