@@ -75,7 +75,12 @@ def contents(book, articles, page_of):
     listing = book.new_tag("nav")
     for content in articles:
         for heading in content.find_all(["h1", "h2"]):
-            name = heading.find_parent("section")["id"]
+            # Of its own: the section can begin on the page before its heading.
+            name = heading.find_parent("section")["id"] + ":heading"
+            if not heading.find(id=name):
+                inside = book.new_tag("span", id=name)
+                inside.extend(list(heading.contents))
+                heading.append(inside)
             line = book.new_tag("a", href=f"#{name}", attrs={"class": f"to-{heading.name}"})
             title, number = book.new_tag("span"), book.new_tag("span")
             title.string = heading.get_text()

@@ -83,7 +83,7 @@ def cache_is_sound():
 
 
 def environment():
-    """A hash of what the notebooks run on: Python, the locked packages, and JAX's parts for GPUs."""
+    """A hash of what the notebooks run on: Python, the locked packages, JAX for GPUs."""
     locked = re.findall(r"^([\w-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     packages = sorted(
         f"{package.name}=={package.version}"
@@ -132,8 +132,7 @@ def unfinished_cell():
 def run_jupyter_book(builder, lock):
     """Run one of Sphinx's builders in the work folder; warnings are errors."""
     startup = IPYTHON / "profile_default" / "startup"
-    startup.mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / "_sphinx" / "record_executions.py", startup)
+    shutil.copytree(ROOT / "_sphinx" / "kernel_startup", startup)
     jupyter_book = Path(sys.executable).with_name("jb")
     options = ["--path-output", WORK, "--builder", builder, "-n", "-W", "--keep-going"]
     # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the
