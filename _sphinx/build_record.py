@@ -1,7 +1,7 @@
 """The directive `build-record`: what the site was built from, with what, and how long it took.
 
 All of it is read from the build's own records: those that the kernels wrote while they executed
-the notebooks (record_executions.py), the installed packages, and git.
+the notebooks (kernel_startup/record_executions.py), the installed packages, and git.
 """
 
 import json
