@@ -122,5 +122,5 @@ $(katex): .venv/site _sphinx/package-lock.json
 # Apart from .venv, which cannot be made from a lock that is broken.
 $(uv): tests/requirements.txt
 	@$(PYTHON) -m venv --clear .uv
-	@.uv/bin/python -m pip install --quiet "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' tests/requirements.txt)"
+	@.uv/bin/python -m pip install --quiet "$$(sed -n 's/^\(uv[^ ]*\).*/\1/p' tests/requirements.txt)"
 	@touch $@

@@ -17,11 +17,12 @@ from typing import NamedTuple
 from urllib.parse import quote, urljoin
 
 from docutils import nodes
-from live_figures import live_figure, picture
 from sphinx import addnodes
 from sphinx.locale import admonitionlabels
 from sphinx.util import logging
 from sphinxcontrib.bibtex.transforms import node_text_transform
+
+from live_figures import live_figure, picture
 
 logger = logging.getLogger(__name__)
 

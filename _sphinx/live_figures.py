@@ -97,8 +97,11 @@ def difference(template, base):
 
 def themed_template(template, theme):
     """A figure's template on a light or dark page: its own values over Plotly's for that page."""
-    plotly_template = {name: pio.templates[name].to_plotly_json() for name in pio.templates
-                       if name in THEME_TEMPLATES.values()}
+    plotly_template = {
+        name: pio.templates[name].to_plotly_json()
+        for name in pio.templates
+        if name in THEME_TEMPLATES.values()
+    }
     own = difference(template, plotly_template[THEME_TEMPLATES["light"]])
     page = dict.fromkeys(("paper_bgcolor", "plot_bgcolor"), PAGE_COLORS[theme])
     return merged(merged(plotly_template[THEME_TEMPLATES[theme]], own), {"layout": page})
@@ -143,8 +146,11 @@ def figures_of(app, docname, warn=False):
     """The figures of a page, in its order; with warn, what a figure lacks is logged."""
     figures = []
     for cell in executed_cells(app, docname):
-        specs = [o["data"][PLOTLY_JSON] for o in cell.get("outputs", [])
-                 if PLOTLY_JSON in o.get("data", {})]
+        specs = [
+            o["data"][PLOTLY_JSON]
+            for o in cell.get("outputs", [])
+            if PLOTLY_JSON in o.get("data", {})
+        ]
         if not specs:
             continue
         settings = cell["metadata"].get("mystnb", {})
@@ -156,11 +162,20 @@ def figures_of(app, docname, warn=False):
                 first_line = "".join(cell["source"]).strip().split("\n")[0]
                 logger.warning(
                     "a figure has no %s; give it one under `mystnb:` in its cell, which starts "
-                    "with %r", what, first_line, location=docname, type="live_figures",
+                    "with %r",
+                    what,
+                    first_line,
+                    location=docname,
+                    type="live_figures",
                 )
             if len(specs) > 1:
-                logger.warning("figure %s: a cell shows one figure, not %d", figure.get("name"),
-                               len(specs), location=docname, type="live_figures")
+                logger.warning(
+                    "figure %s: a cell shows one figure, not %d",
+                    figure.get("name"),
+                    len(specs),
+                    location=docname,
+                    type="live_figures",
+                )
         if figure.get("name"):
             name = nodes.fully_normalize_name(str(figure["name"]))
             figures.append(Figure(name, alt, specs[0]))
@@ -219,11 +234,16 @@ def png_jobs(figure, folder):
 def compose(folder):
     """Put the frames of each variant together, and save it in few colours, which is small."""
     for theme, width in VARIANTS:
-        parts = [Image.open(p).convert("RGB") for p in sorted(folder.glob(f"{theme}-{width}-*.png"))]
+        parts = [
+            Image.open(p).convert("RGB") for p in sorted(folder.glob(f"{theme}-{width}-*.png"))
+        ]
         beside = width == "wide"
         size = [[part.size[axis] for part in parts] for axis in (0, 1)]
-        whole = Image.new("RGB", (sum(size[0]) if beside else max(size[0]),
-                                  max(size[1]) if beside else sum(size[1])), PAGE_COLORS[theme])
+        whole = Image.new(
+            "RGB",
+            (sum(size[0]) if beside else max(size[0]), max(size[1]) if beside else sum(size[1])),
+            PAGE_COLORS[theme],
+        )
         at = 0
         for part in parts:
             whole.paste(part, (at, 0) if beside else (0, at))
@@ -315,10 +335,12 @@ def visit_live_figure(translator, node):
     def attributes(**values):
         return " ".join(f'{key}="{translator.attval(str(value))}"' for key, value in values.items())
 
-    html = ['<div class="live-figure" '
-            + attributes(data_figure=figure.name).replace("_", "-", 1)
-            + (' data-slider=""' if figure.slider_steps else "")
-            + '>\n<div class="live-figure-pictures">']
+    html = [
+        '<div class="live-figure" '
+        + attributes(data_figure=figure.name).replace("_", "-", 1)
+        + (' data-slider=""' if figure.slider_steps else "")
+        + '>\n<div class="live-figure-pictures">'
+    ]
     for theme in PAGE_COLORS:
         wide, (width, height) = address(theme, "wide")
         narrow, (narrow_width, narrow_height) = address(theme, "narrow")

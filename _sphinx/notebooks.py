@@ -19,11 +19,12 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path, PurePosixPath
 
 import nbformat
-from doctree_markdown import Cell, page_blocks
 from docutils.nodes import fully_normalize_name
-from live_figures import PLOTLY_JSON, executed_cells, picture
 from myst_nb.core.utils import coalesce_streams
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from doctree_markdown import Cell, page_blocks
+from live_figures import PLOTLY_JSON, executed_cells, picture
 
 FOLDER = "_notebooks"
 ARCHIVE = "notebooks.zip"

@@ -10,6 +10,7 @@ from html import escape, unescape
 from urllib.parse import urlsplit
 
 from docutils import nodes
+
 from live_figures import live_figure, picture_address
 
 

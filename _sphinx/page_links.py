@@ -6,7 +6,6 @@ from urllib.parse import quote, urlencode
 import notebooks
 import repository
 
-
 BOOK = "book.pdf"  # which tools/build.py prints from the pages
 
 

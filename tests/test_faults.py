@@ -108,13 +108,8 @@ def built(tmp_path_factory):
     """The small book, built once."""
     folder = tmp_path_factory.mktemp("faults") / "déjà vu ∂L"
     folder.mkdir()
-    for name in (
-        "Makefile",
-        "_config.yml",
-        "requirements.lock",
-        "requirements.txt",
-        "how_built.md",
-    ):
+    settings = ("_config.yml", "requirements.lock", "requirements.txt", "environment.yml")
+    for name in ("Makefile", "how_built.md", *settings):
         shutil.copy2(ROOT / name, folder)
     shutil.copytree(ROOT / "tools", folder / "tools")
     shutil.copytree(ROOT / "_sphinx", folder / "_sphinx", symlinks=True)
@@ -219,14 +214,41 @@ def test_no_browser(book):
     fails_saying(book, "No Chrome or Chromium", "apt-get install", BROWSER_PATH="/no/such/browser")
 
 
-def test_browser_that_crashes(book, tmp_path):
+FIGURE = """
+```{code-cell} ipython3
+---
+mystnb:
+  figure:
+    caption: A line.
+    name: fig-line
+  image:
+    alt: A line.
+---
+import plotly.graph_objects as go
+
+fig = go.Figure(go.Scatter(x=[1, 2], y=[3, 4]))
+fig.show()
+```
+"""
+
+
+@pytest.mark.parametrize("moment", ["exporting", "printing"])
+def test_browser_that_crashes(book, tmp_path, moment):
+    """A browser that starts as it should, and is gone a moment later."""
+    real = subprocess.run(
+        [sys.executable, ROOT / "tools" / "browser.py"], check=True, capture_output=True, text=True
+    ).stdout.split()[-1]
     browser = tmp_path / "browser"
     browser.write_text(
-        '#!/bin/sh\n[ "$1" = --version ] || { echo "it crashed" >&2; kill -SEGV $$; }\n'
+        f'#!/bin/sh\nif [ "$1" = --version ]; then exec "{real}" --version; fi\n'
+        f'"{real}" "$@" & sleep 0.3; kill -9 $!\n'
     )
     browser.chmod(0o755)
-    shutil.rmtree(book.cache)
-    fails_saying(book, "browser", BROWSER_PATH=str(browser))
+    if moment == "exporting":
+        book.lecture.write_text(LECTURE + FIGURE, encoding="utf-8")
+        fails_saying(book, "Kaleido", "fig-line", str(browser), BROWSER_PATH=str(browser))
+    else:
+        fails_saying(book, "Chrome did not print", BROWSER_PATH=str(browser))
 
 
 def test_no_network_after_the_installation(book):

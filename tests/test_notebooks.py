@@ -12,11 +12,12 @@ from urllib.parse import unquote, urljoin
 
 import nbformat
 import pytest
-import small_book
 import yaml
 from bs4 import BeautifulSoup
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+import small_book
 
 SITE = small_book.ROOT / "_build" / "html"
 FORK = "https://reader.github.io/a-fork/"

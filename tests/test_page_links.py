@@ -6,8 +6,9 @@ from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import small_book
 from bs4 import BeautifulSoup
+
+import small_book
 
 sys.path.insert(0, str(small_book.ROOT / "_sphinx"))
 import repository  # noqa: E402

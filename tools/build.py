@@ -19,10 +19,11 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
-import book_pdf
-import browser
 import psutil
 from jupyter_cache import get_cache
+
+import book_pdf
+import browser
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
