@@ -30,6 +30,13 @@ require("readline").createInterface({input: process.stdin}).on("line", line => {
 });
 """
 
+# A page that was opened as a file may not ask for fonts in this way, and needs no head start.
+PRELOAD = """if (location.protocol !== "file:") for (const href of %s) {
+      const link = document.createElement("link");
+      Object.assign(link, {rel: "preload", as: "font", type: "font/woff2", crossOrigin: "", href});
+      document.head.append(link);
+    }"""
+
 
 def render(app, node, display):
     """KaTeX's HTML of a math node; what it rejects is logged and shown as TeX."""
@@ -83,11 +90,11 @@ def add_fonts(app, pagename, templatename, context, doctree):
     if doctree is None or not any(doctree.findall(is_math)):
         return
     app.add_css_file("katex.min.css")
-    for font in ("Main-Regular", "Math-Italic"):
-        address = context["pathto"](f"_static/fonts/KaTeX_{font}.woff2", resource=True)
-        context["metatags"] += (
-            f'\n    <link rel="preload" href="{address}" as="font" type="font/woff2" crossorigin>'
-        )
+    fonts = [
+        context["pathto"](f"_static/fonts/KaTeX_{font}.woff2", resource=True)
+        for font in ("Main-Regular", "Math-Italic")
+    ]
+    context["metatags"] += f"\n    <script>{PRELOAD % json.dumps(fonts)}</script>"
 
 
 def is_math(node):
