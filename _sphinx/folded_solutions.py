@@ -6,6 +6,7 @@ page, and is there, folded, when scripts are off.
 
 from docutils import nodes
 from sphinx.locale import admonitionlabels
+from sphinx.locale import admonitionlabels
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 
@@ -27,6 +28,8 @@ class FoldAdmonitions(SphinxPostTransform):
         for admonition in list(self.document.findall(nodes.Admonition)):
             if "dropdown" in admonition.get("classes", []):
                 if not isinstance(admonition[0], nodes.title):  # a note or a tip has none
+                    admonition.insert(0, nodes.title("", admonitionlabels[admonition.tagname]))
+                if not isinstance(admonition[0], nodes.title):  # a note, a tip, …
                     admonition.insert(0, nodes.title("", admonitionlabels[admonition.tagname]))
                 title = admonition.pop(0)
                 for link in list(title.findall(nodes.reference)):
