@@ -19,10 +19,15 @@ def record_executions(shell):
     begun = None
 
     def device():
+        """What JAX computes on unless a cell says otherwise, and what else it sees."""
+        cpu = f"cpu ({platform.machine()}, {os.cpu_count()} cores)"
         jax = sys.modules.get("jax")
         if jax is None or jax.default_backend() == "cpu":
-            return f"cpu ({platform.machine()}, {os.cpu_count()} cores)"
-        return jax.devices()[0].device_kind
+            return cpu
+        best, chosen = jax.devices()[0], jax.config.jax_default_device
+        if "cpu" in (chosen, getattr(chosen, "platform", None)):
+            return f"{cpu}; {best.device_kind} seen, not used"
+        return best.device_kind
 
     def write():
         path.write_text(json.dumps(record), encoding="utf-8")
