@@ -6,7 +6,6 @@ page, and is there, folded, when scripts are off.
 
 from docutils import nodes
 from sphinx.locale import admonitionlabels
-from sphinx.locale import admonitionlabels
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 

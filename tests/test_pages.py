@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import small_book
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
+
+import small_book
 
 ROOT = Path(__file__).parent.parent
 SITE = ROOT / "_build" / "html"
