@@ -64,6 +64,7 @@ class Book:
             stderr=subprocess.STDOUT,
             timeout=300,
         )
+        self.last_status = answer.returncode
         return answer.returncode, answer.stdout.decode()
 
     def state(self):
@@ -137,11 +138,15 @@ def book(built):
     """The small book; whatever was done to its sources is undone, and it has to build again."""
     names = ("_toc.yml", "_config.yml", "lectures/small.md")
     sources = {name: (built.folder / name).read_text(encoding="utf-8") for name in names}
+    built.last_status = None
     yield built
+    changed = False
     for name, text in sources.items():
+        changed |= text != (built.folder / name).read_text(encoding="utf-8")
         (built.folder / name).write_text(text, encoding="utf-8")
-    status, printed = built.make()
-    assert status == 0, printed
+    if changed or built.last_status != 0:
+        status, printed = built.make()
+        assert status == 0, printed
 
 
 def fails_saying(book, *words, status=2, **options):
