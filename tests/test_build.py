@@ -96,6 +96,17 @@ def test_book_has_its_figures_equations_and_bibliography(book):
     assert pictures >= len(captions)
 
 
+def test_formulas_of_the_book_are_set_in_their_fonts():
+    pages = PdfReader(SITE / "book.pdf").pages
+    fonts = {
+        str(font.get_object()["/BaseFont"])
+        for page in pages
+        for font in page["/Resources"].get("/Font", {}).values()
+    }
+    assert any("KaTeX_Main" in font for font in fonts)
+    assert any("KaTeX_Math" in font for font in fonts)
+
+
 def test_book_can_be_navigated():
     reader = PdfReader(SITE / "book.pdf")
     titles = {entry.title for entry in reader.outline if not isinstance(entry, list)}

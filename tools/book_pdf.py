@@ -43,6 +43,13 @@ def pages(site):
         address = urljoin(address, following["href"])
 
 
+def style_sheets(pages):
+    """Addresses of all that the pages use; not each needs that of the formulas."""
+    for address, page in pages.items():
+        for link in page.select("link[rel=stylesheet]"):
+            yield urljoin(address, link["href"])
+
+
 def article(address, page, addresses):
     """A page's content, its links now within the book: no two pages share a name for a place."""
 
@@ -121,7 +128,9 @@ def write(site, browser, pdf):
     book = BeautifulSoup("<!doctype html><html lang=en><head><body data-theme=light>", PARSER)
     own_style, title, heading = book.new_tag("style"), book.new_tag("header"), book.new_tag("h1")
     own_style.string = STYLE.read_text(encoding="utf-8")
-    book.head.extend([*front.select("link[rel=stylesheet]"), own_style])
+    for sheet in dict.fromkeys(style_sheets(found)):
+        book.head.append(book.new_tag("link", rel="stylesheet", href=sheet))
+    book.head.append(own_style)
     heading.string = front.select_one(".sidebar-brand-text").get_text()
     title.append(heading)
     page = site / "book.html"  # here the styles and pictures have their addresses
