@@ -125,8 +125,7 @@ def check(environment, lecture, shows):
             o for o in cell.outputs if o.output_type == "error" or o.get("name") == "stderr"
         ]
         if any(PLOTLY_JSON in output.get("data", {}) for output in on_page.outputs):
-            [data] = [output.data for output in cell.outputs if "data" in output]
-            assert shows(data)
+            [_] = [output for output in cell.outputs if shows(output.get("data", {}))]
             figures += 1
         elif on_page.outputs and "devices(" not in cell.source:
             found, expected = text_of(cell), text_of(on_page)
@@ -199,7 +198,7 @@ def test_newest_versions(lecture, version):
 def test_oldest_versions_that_the_readme_promises(lecture):
     promised = (LISTS / "oldest.txt").read_text()
     readme = (ROOT / "README.md").read_text("utf-8")
-    for name, version in re.findall(r"^(jax|plotly)==(\d+\.\d+(?:\.[1-9]\d*)?)", promised, re.M):
+    for name, version in re.findall(r"^(jax|plotly)==(\d+\.\d+(?:\.\d+)?)", promised, re.M):
         assert re.search(rf"{name} {re.escape(version)}\b", readme, re.I), f"{name} {version}"
     check(Environment(python("3.11"), "-r", LISTS / "oldest.txt"), lecture, is_live_json)
 
