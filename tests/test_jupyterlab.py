@@ -10,16 +10,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "_build" / "html" / "_notebooks"
 LECTURES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 PLOTLY_JSON = "application/vnd.plotly.v1+json"
 PATIENCE = 600_000  # milliseconds, for all cells; only a run that hangs takes so long
-
-sys.path.insert(0, str(ROOT / "tools"))
-import browser  # noqa: E402
 
 pytestmark = pytest.mark.every_environment
 
@@ -48,12 +44,11 @@ def jupyterlab(tmp_path):
 
 
 @pytest.fixture
-def page():
-    """A page of a browser."""
-    with sync_playwright() as playwright:
-        options = {"executable_path": browser.find(), "args": ["--no-sandbox"]}
-        with playwright.chromium.launch(**options) as chrome:
-            yield chrome.new_page(viewport={"width": 1280, "height": 960})
+def page(browser):
+    """A page of the browser that may reach the JupyterLab."""
+    page = browser.new_page(viewport={"width": 1280, "height": 960})
+    yield page
+    page.close()
 
 
 @pytest.mark.parametrize("lecture", LECTURES)

@@ -158,7 +158,8 @@ def test_without_an_address_links_that_need_it_are_absent_and_the_build_says_so(
         found = links(book.site, page)
         assert not NEED_AN_ADDRESS & found.keys()
         for link in found.values():
-            assert ((book.site / page).parent / link).is_file()
+            if not link.endswith("book.pdf"):  # which is printed from the finished pages
+                assert ((book.site / page).parent / link).is_file()
     said = [line for line in book.log.splitlines() if "No address of a repository" in line]
     assert len(said) == 1 and "WARNING" not in said[0]
 
