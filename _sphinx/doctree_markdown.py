@@ -3,6 +3,11 @@
 `page_blocks` starts from the doctree that the HTML page is made of, so that every number
 and every reference is the page's. It gives a list of text blocks, code cells and breaks
 between cells; `notebooks` makes the notebook of them.
+
+Two libraries were looked at first. sphinx-tojupyter 0.6.0 is a builder of its own, so that its
+numbers are not the page's, makes headings of admonitions' titles, and links equations to places
+that no notebook has; sphinx-markdown-builder 0.6.11 knows no admonitions that fold, no numbered
+equations and no code cells. Either would have to be overridden in most of what is here.
 """
 
 import base64
