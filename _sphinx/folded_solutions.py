@@ -28,8 +28,6 @@ class FoldAdmonitions(SphinxPostTransform):
             if "dropdown" in admonition.get("classes", []):
                 if not isinstance(admonition[0], nodes.title):  # a note or a tip has none
                     admonition.insert(0, nodes.title("", admonitionlabels[admonition.tagname]))
-                if not isinstance(admonition[0], nodes.title):  # a note, a tip, …
-                    admonition.insert(0, nodes.title("", admonitionlabels[admonition.tagname]))
                 title = admonition.pop(0)
                 for link in list(title.findall(nodes.reference)):
                     link.replace_self(link.children)  # a click shall open the fold, not lead away
