@@ -97,14 +97,12 @@ def difference(template, base):
 
 def themed_template(template, theme):
     """A figure's template on a light or dark page: its own values over Plotly's for that page."""
-    plotly_template = {
-        name: pio.templates[name].to_plotly_json()
-        for name in pio.templates
-        if name in THEME_TEMPLATES.values()
-    }
-    own = difference(template, plotly_template[THEME_TEMPLATES["light"]])
+    light, base = (
+        pio.templates[THEME_TEMPLATES[name]].to_plotly_json() for name in ("light", theme)
+    )
+    own = difference(template, light)
     page = dict.fromkeys(("paper_bgcolor", "plot_bgcolor"), PAGE_COLORS[theme])
-    return merged(merged(plotly_template[THEME_TEMPLATES[theme]], own), {"layout": page})
+    return merged(merged(base, own), {"layout": page})
 
 
 def slider_steps(spec):
@@ -154,8 +152,8 @@ def figures_of(app, docname, warn=False):
         if not specs:
             continue
         settings = cell["metadata"].get("mystnb", {})
-        figure = settings.get("figure", {})
-        alt = settings.get("image", {}).get("alt", "")
+        figure = settings.get("figure") or {}
+        alt = (settings.get("image") or {}).get("alt", "")
         wanted = {"name": figure.get("name"), "caption": figure.get("caption"), "image alt": alt}
         if warn:
             for what in (what for what, given in wanted.items() if not given):
@@ -234,24 +232,20 @@ def png_jobs(figure, folder):
 def compose(folder):
     """Put the frames of each variant together, and save it in few colours, which is small."""
     for theme, width in VARIANTS:
-        parts = [
-            Image.open(p).convert("RGB") for p in sorted(folder.glob(f"{theme}-{width}-*.png"))
-        ]
+        files = sorted(folder.glob(f"{theme}-{width}-*.png"))
+        parts = [Image.open(file).convert("RGB") for file in files]
+        widths, heights = zip(*(part.size for part in parts))
         beside = width == "wide"
-        size = [[part.size[axis] for part in parts] for axis in (0, 1)]
-        whole = Image.new(
-            "RGB",
-            (sum(size[0]) if beside else max(size[0]), max(size[1]) if beside else sum(size[1])),
-            PAGE_COLORS[theme],
-        )
+        size = (sum(widths), max(heights)) if beside else (max(widths), sum(heights))
+        whole = Image.new("RGB", size, PAGE_COLORS[theme])
         at = 0
         for part in parts:
             whole.paste(part, (at, 0) if beside else (0, at))
             at += part.width if beside else part.height
         small = whole.quantize(128, dither=Image.Dither.NONE)
         small.save(folder / f"{theme}-{width}.png", optimize=True)
-    for part in folder.glob("*-*-*.png"):
-        part.unlink()
+        for file in files:
+            file.unlink()
 
 
 def export(app, figures):
@@ -311,57 +305,38 @@ def picture_address(node):
 
 
 def visit_live_figure(translator, node):
-    """Write the pictures, of which the style sheet shows one, and the button."""
+    """Write the pictures and the button."""
     app = translator.builder.app
-    docname = node.get("docname", getattr(translator, "docnames", [""])[0])
-    figure = app.live_figures.get((docname, node["name"])) or next(
-        (f for (_, name), f in app.live_figures.items() if name == node["name"]), None
-    )
+    docname = node.get("docname", translator.builder.current_docname)
+    figure = app.live_figures.get((docname, node["name"]))
     if figure is None:
         logger.warning("there is no figure %s on page %s", node["name"], docname, location=node)
         raise nodes.SkipNode
-    docname = next(key[0] for key, value in app.live_figures.items() if value is figure)
+    root = "../" * app.builder.get_target_uri(translator.builder.current_docname).count("/")
     images = Path(app.outdir, "_images")
-    to_root = "../" * app.builder.get_target_uri(translator.builder.current_docname).count("/")
     ensuredir(images)
 
-    def address(theme, width):
+    def published(theme, width):
+        """Copy a PNG to the site, and tell its address and its size in CSS pixels."""
         file = f"{figure.name}-{theme}-{width}.png"
         shutil.copyfile(picture(app, docname, figure.name, f"{theme}-{width}"), images / file)
         with Image.open(images / file) as image:
             size = [round(pixels / SCALES[width]) for pixels in image.size]
-        return f"{to_root}_images/{file}?v={figure.hash[:8]}", size
+        address = f"{root}_images/{file}?v={figure.hash[:8]}"
+        return {"address": address, "width": size[0], "height": size[1]}
 
-    def attributes(**values):
-        return " ".join(f'{key}="{translator.attval(str(value))}"' for key, value in values.items())
-
-    html = [
-        '<div class="live-figure" '
-        + attributes(data_figure=figure.name).replace("_", "-", 1)
-        + (' data-slider=""' if figure.slider_steps else "")
-        + '>\n<div class="live-figure-pictures">'
-    ]
-    for theme in PAGE_COLORS:
-        wide, (width, height) = address(theme, "wide")
-        narrow, (narrow_width, narrow_height) = address(theme, "narrow")
-        html += [
-            f'<picture class="only-{theme}">',
-            "<source " + attributes(media="(max-width: 36em)", srcset=narrow,
-                                    width=narrow_width, height=narrow_height) + ">",
-            "<img " + attributes(src=wide, width=width, height=height, alt=figure.alt,
-                                 loading="lazy", decoding="async") + ">",
-            "</picture>",
-        ]  # fmt: skip
-    script = f"{to_root}_static/figures/{figure.name}.js?v={figure.hash[:8]}"
-    plotly_script = f"{to_root}_static/plotly.min.js?v={plotly.__version__}"
-    html += [
-        "</div>",
-        '<div class="live-figure-bar"><span role="status"></span>',
-        f'<button type="button" data-script="{script}" data-plotly="{plotly_script}"'
-        ' aria-pressed="false">Live figure</button></div>',
-        "</div>\n",
-    ]
-    translator.body.append("\n".join(html))
+    html = app.builder.templates.render(
+        "live_figure.html",
+        {
+            "name": figure.name,
+            "alt": figure.alt,
+            "has_slider": bool(figure.slider_steps),
+            "pictures": [(t, published(t, "wide"), published(t, "narrow")) for t in PAGE_COLORS],
+            "plotly": f"{root}_static/plotly.min.js?v={plotly.__version__}",
+            "script": f"{root}_static/figures/{figure.name}.js?v={figure.hash[:8]}",
+        },
+    )
+    translator.body.append(html)
     raise nodes.SkipNode
 
 
