@@ -215,18 +215,21 @@ def png_jobs(figure, folder):
         for number, frame in enumerate(frames):
             spec = still(figure.spec, frame)
             spec["layout"]["template"] = themed_template(template, theme)
-            side_by_side = frame is not None and width == "wide"
-            yield dict(
-                fig=spec,
-                path=str(folder / f"{theme}-{width}-{number}.png"),
-                opts=dict(
-                    format="png",
-                    scale=SCALES[width],
-                    width=FRAME_WIDTH if side_by_side else WIDTHS[width],
-                    height=spec["layout"].get("height") or spec["layout"]["template"]
-                    .get("layout", {}).get("height", 450),
-                ),
-            )  # fmt: skip
+            height = spec["layout"]["template"].get("layout", {}).get("height", 450)
+            height = spec["layout"].get("height") or height
+            size = WIDTHS[width], height
+            if frame is not None:  # three stand side by side, or one above the other
+                size = (FRAME_WIDTH, height) if width == "wide" else (size[0], 0.8 * height)
+            yield {
+                "fig": spec,
+                "path": str(folder / f"{theme}-{width}-{number}.png"),
+                "opts": {
+                    "format": "png",
+                    "scale": SCALES[width],
+                    "width": size[0],
+                    "height": round(size[1]),
+                },
+            }
 
 
 def compose(folder):
