@@ -194,8 +194,9 @@ def main(builder="html"):
         if builder == "html":
             print(f"\nThe site is in {SITE}/index.html")
         return
+    failed = "The site was not built." if builder == "html" else "Not every link leads somewhere."
     kept = f"\nThe last good site is unchanged: {SITE}/index.html" if SITE.exists() else ""
-    print(f"\nThe site was not built. {reason}{kept}", file=sys.stderr)
+    print(f"\n{failed} {reason}{kept}", file=sys.stderr)
     sys.exit(status)
 
 
