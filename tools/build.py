@@ -4,7 +4,8 @@ Exit status: 0, the site is in _build/html; 130, interrupted; anything else, it 
 built. Unless it is 0, the last good site is untouched.
 
 Every build starts from nothing, so that the same sources give the same site; what takes long,
-executing the notebooks, has a cache that outlives builds.
+executing the notebooks, has a cache that outlives builds. If nothing has changed since the last
+good site, there is nothing to do.
 """
 
 import fcntl
@@ -33,6 +34,8 @@ CACHE = BUILD / ".jupyter_cache"  # as _config.yml names it
 EXECUTIONS = CACHE / "executions"  # how long each cell took: see kernel_startup
 WORK = BUILD / ".work"
 STAGED = WORK / "_build" / "html"  # Jupyter Book adds the second _build
+BUILT_FROM = BUILD / ".built_from"  # a hash of what the site was made from
+SOURCES = ("*.md", "*.yml", "requirements.*", "lectures/**/*", "_sphinx/**/*", "tools/**/*")
 IPYTHON = WORK / "ipython"
 
 ENVIRONMENT = {
@@ -104,8 +107,32 @@ def forget_results():
         elif not cache_is_sound():
             print("The execution cache is damaged: the notebooks will be executed anew.")
             shutil.rmtree(CACHE)
+    if not CACHE.exists():
+        BUILT_FROM.unlink(missing_ok=True)  # there is something to do
     EXECUTIONS.mkdir(parents=True, exist_ok=True)
     record.write_text(environment())
+
+
+def sources():
+    """A hash of all that the site is made from: files, packages, browser, repository."""
+    digest = hashlib.sha256(environment().encode())
+    for pattern in SOURCES:
+        for path in sorted(ROOT.glob(pattern)):
+            if path.is_file() and not {"node_modules", "__pycache__"} & set(path.parts):
+                digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+    if shutil.which("git"):
+        for command in (["rev-parse", "HEAD"], ["remote", "--verbose"]):
+            answer = subprocess.run(["git", "-C", ROOT, *command], capture_output=True)
+            digest.update(answer.stdout)
+    for name, value in sorted(os.environ.items()):
+        if name.startswith("GITHUB_") or name in ("BROWSER_PATH", "JAX_PLATFORMS"):
+            digest.update(f"{name}={value}\n".encode())
+    return digest.hexdigest()
+
+
+def nothing_has_changed():
+    """Whether the site in its place is what a build would make again."""
+    return SITE.exists() and BUILT_FROM.exists() and BUILT_FROM.read_text() == sources()
 
 
 def end_all_started():
@@ -167,10 +194,13 @@ def build(builder):
         clear_up()
         os.environ["BROWSER_PATH"] = browser.ensure()
         forget_results()
+        if builder == "html" and nothing_has_changed():
+            return
         run_jupyter_book(builder, lock)
         if builder == "html":
             book_pdf.write(STAGED, os.environ["BROWSER_PATH"], STAGED / "book.pdf")
             publish()
+            BUILT_FROM.write_text(sources())
 
 
 def interrupt(*_):
