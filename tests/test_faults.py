@@ -264,17 +264,22 @@ def test_no_network_after_the_installation(book):
 
 @pytest.mark.parametrize("damage", ["database", "result", "lost result", "no database"])
 def test_damaged_execution_cache(book, damage):
-    [result] = book.cache.glob("executed/*/base.ipynb")
+    results = list(book.cache.glob("executed/*/base.ipynb"))
+    assert results
     if damage == "database":
         (book.cache / "global.db").write_bytes(b"not a database" * 1000)
     elif damage == "no database":
         (book.cache / "global.db").unlink()
-    elif damage == "result":
-        result.write_text(result.read_text(encoding="utf-8")[:200], encoding="utf-8")
-    else:
-        result.unlink()
+    for result in results:
+        if damage == "result":
+            result.write_text(result.read_text(encoding="utf-8")[:200], encoding="utf-8")
+        elif damage == "lost result":
+            result.unlink()
+    book.lecture.write_text(f"{LECTURE}\n{damage}\n", encoding="utf-8")
     status, printed = book.make()
     assert status == 0, printed
+    if damage != "no database":
+        assert "The execution cache is damaged" in printed
 
 
 def test_two_builds_at_once(book):
@@ -311,6 +316,7 @@ def test_full_disk(book):
     steps = f"""
         cd '{book.folder}' && {mount} && {UP} && make html || exit 10
         before=$(cat _build/html/lectures/small.html | cksum)
+        echo More. >> lectures/small.md
         head -c 30m /dev/zero > _build/filler
         make html && exit 11
         test "$before" = "$(cat _build/html/lectures/small.html | cksum)" || exit 12
