@@ -48,6 +48,11 @@ test: html .venv/tests ## Run all tests
 test-notebooks: html .venv/tests ## Run the notebooks where readers run them: Colab, Jupyter, old and new
 	@$(python) -m pytest -m '' tests/test_environments.py tests/test_jupyterlab.py
 
+.PHONY: benchmark
+benchmark: html .venv/tests ## Measure the training and the page against alternatives
+	@$(python) benchmarks/training.py
+	@$(python) benchmarks/page_weight.py
+
 .PHONY: lint
 lint: .venv/tests check-locks ## Check the code's style, the workflows and the locks
 	@$(python) -m ruff check
