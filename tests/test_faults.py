@@ -7,6 +7,7 @@ fault the next build has to be fine.
 
 import hashlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,8 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).parent.parent
+# Without what `make test PYTHON=…` hands on to every make below it.
+OUTSIDE_MAKE = {name: value for name, value in os.environ.items() if "MAKE" not in name}
 LECTURE = """\
 ---
 jupytext:
@@ -59,7 +62,7 @@ class Book:
         """Run a target: (exit status, everything that was printed)."""
         answer = subprocess.run(
             [*before, *self.command(*(arguments or ["html"]))],
-            env=os.environ | variables,
+            env=OUTSIDE_MAKE | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=300,
@@ -90,6 +93,7 @@ class Book:
         """Start a target in a process group of its own, as a terminal does."""
         return subprocess.Popen(
             self.command(*(arguments or ["html"])),
+            env=OUTSIDE_MAKE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -171,7 +175,7 @@ def in_namespace(*setting_up):
 
 
 UP = (
-    f"{sys.executable} -c 'import socket, fcntl, struct; s = socket.socket(); "
+    f"{shlex.quote(sys.executable)} -c 'import socket, fcntl, struct; s = socket.socket(); "
     'fcntl.ioctl(s, 0x8914, struct.pack("16sh", b"lo", 0x41))\''
 )  # the loopback device, by which kernels are talked to
 
@@ -323,7 +327,9 @@ def test_full_disk(book):
         rm _build/filler
         make html || exit 13
     """
-    answer = subprocess.run([*script, steps], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    answer = subprocess.run(
+        [*script, steps], env=OUTSIDE_MAKE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     printed = answer.stdout.decode()
     assert answer.returncode == 0, printed
     assert "No space left on device" in printed
